@@ -12,6 +12,7 @@ use komainu_watchdogs::blackout::DatabaseReport;
 use komainu_watchdogs::facts::Report;
 use komainu_watchdogs::ids::{Incarnation, WatchdogId};
 use komainu_watchdogs::policy::Policy;
+use komainu_watchdogs::routing::Routing;
 use komainu_watchdogs::view::View;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,7 @@ use crate::config::Details;
 use crate::heartbeat::Heartbeats;
 use crate::keys::ClusterKey;
 use crate::looks::Looks;
+use crate::oncall::OnCall;
 use crate::opinion::SecondOpinion;
 use crate::pages::{Counter, Keeper, Library};
 use crate::probe::Prober;
@@ -73,6 +75,7 @@ mod problem;
 mod rates;
 mod request;
 mod request_id;
+mod routes;
 mod routing;
 mod runbook;
 mod silences;
@@ -112,8 +115,8 @@ pub struct State {
     pub details: Details,
     /// Takes pushes and knows who is alive.
     pub heartbeats: Heartbeats,
-    /// Names of the channels that this watchdog has.
-    pub channels: Vec<String>,
+    /// Who is told of what, by this watchdog's configuration.
+    pub telling: Telling,
     /// Whether people can be told.
     pub voice: Voice,
     /// What the watchdog says to its peers about the database.
@@ -138,6 +141,15 @@ pub struct State {
     pub public_base: Arc<str>,
     /// What can be done for those who subscribe to pages.
     pub subscriptions: Subscriptions,
+}
+
+/// Who is told of what, and who is called while nobody takes care of it.
+#[derive(Clone, Debug, Default)]
+pub struct Telling {
+    /// Channels and routes.
+    pub routing: Arc<Routing>,
+    /// Ladders and the people on them.
+    pub on_call: Arc<OnCall>,
 }
 
 /// The state and what the surface itself remembers.
@@ -292,6 +304,7 @@ fn telling_routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(silences::list, silences::create))
         .routes(routes!(silences::preview))
         .routes(routes!(silences::show, silences::expire))
+        .routes(routes!(routes::explain))
         .routes(routes!(dependencies::list))
         .routes(routes!(dependencies::bulk))
         .routes(routes!(dependencies::show, dependencies::put, dependencies::remove))

@@ -43,6 +43,7 @@ mod openapi;
 mod output;
 mod pages;
 mod print;
+mod routes;
 mod routing;
 mod send;
 mod silences;
@@ -91,6 +92,9 @@ enum Command {
     /// Where people's traffic goes.
     #[command(subcommand)]
     Routing(routing::Command),
+    /// Who would be told of something, and why.
+    #[command(subcommand)]
+    Routes(routes::Command),
     /// Watchdogs of the cluster.
     #[command(subcommand)]
     Watchdogs(watchdogs::Command),
@@ -162,6 +166,7 @@ impl Command {
             | Self::Status(_)
             | Self::Health(_)
             | Self::Nodes(_)
+            | Self::Routes(_)
             | Self::Routing(_)
             | Self::Watchdogs(_)
             | Self::Apikeys(_)
@@ -231,6 +236,7 @@ async fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Status(args) => status::run(args).await,
         Command::Health(args) => health::run(args).await,
         Command::Nodes(command) => nodes::run(command).await,
+        Command::Routes(command) => routes::run(command).await,
         Command::Routing(command) => routing::run(command).await,
         Command::Watchdogs(command) => watchdogs::run(command).await,
         Command::Incidents(command) => incidents::run(command).await,

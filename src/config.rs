@@ -27,6 +27,7 @@ use crate::opinion::SecondOpinion;
 use crate::surface::Proxies;
 use crate::tls::TlsFiles;
 
+mod active;
 mod channel;
 mod checks;
 mod cluster;

@@ -2,6 +2,7 @@
 //!
 //! When a step falls due is [`komainu_watchdogs::ladder`]'s to say; whom it reaches at that moment is said here, for time zones are.
 
+pub mod explained;
 mod rotation;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,31 +48,38 @@ pub struct Targets {
 }
 
 impl OnCall {
-    /// The ladders that an incident climbs: those of all routes that take it. What is no more than a warning climbs none.
-    pub fn climbed_by(&self, routing: &Routing, subject: &Subject) -> BTreeSet<&str> {
+    /// The ladders that an incident climbs: those of all routes that take it at this time. What is no more than a warning climbs none.
+    pub fn climbed_by(&self, routing: &Routing, subject: &Subject, at: Wall) -> BTreeSet<&str> {
         if subject.severity < Severity::Critical {
             return BTreeSet::new();
         }
-        let routes = routing.routes.iter().zip(&self.of_routes).filter(|(route, _)| route.matcher.takes(subject));
-        routes.filter_map(|(_, ladder)| ladder.as_deref()).collect()
+        let routes = routing.taking(subject, at);
+        routes.filter_map(|(place, _)| self.of_routes.get(place).and_then(Option::as_deref)).collect()
     }
 
     /// The channels that a step reaches at this time.
     pub fn reached(&self, ladder: &str, step: u32, now: Wall) -> BTreeSet<String> {
-        let steps = self.ladders.get(ladder).map(|ladder| ladder.steps.as_slice()).unwrap_or_default();
-        let Some(targets) = usize::try_from(step).ok().and_then(|step| steps.get(step)) else { return BTreeSet::new() };
+        let Some(targets) = self.targets(ladder, step) else { return BTreeSet::new() };
+        let people = self.called(ladder, step, now);
+        let of_people = people.into_iter().filter_map(|person| self.people.get(person)).flatten();
+        targets.channels.iter().chain(of_people).cloned().collect()
+    }
+
+    /// The people whom a step calls at this time, whoever is on duty among them.
+    pub fn called(&self, ladder: &str, step: u32, now: Wall) -> BTreeSet<&str> {
+        let Some(targets) = self.targets(ladder, step) else { return BTreeSet::new() };
         let on_duty =
             targets.rotation.as_ref().and_then(|name| self.rotations.get(name)).and_then(|one| one.on_duty(now));
-        let people = targets.people.iter().map(String::as_str).chain(on_duty);
-        let of_people = people.filter_map(|person| self.people.get(person)).flatten();
-        targets.channels.iter().chain(of_people).cloned().collect()
+        targets.people.iter().map(String::as_str).chain(on_duty).collect()
+    }
+
+    fn targets(&self, ladder: &str, step: u32) -> Option<&Targets> {
+        self.ladders.get(ladder)?.steps.get(usize::try_from(step).ok()?)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use komainu_watchdogs::routing::{Matcher, Route};
 
     use super::*;
@@ -81,15 +89,14 @@ mod tests {
         let route = |kind: Option<&str>| Route {
             matcher: Matcher { kind: kind.map(str::to_owned), ..Matcher::default() },
             channels: vec!["ops".to_owned()],
-            group_wait: Duration::ZERO,
-            repeat: None,
+            ..Route::default()
         };
         let routing = Routing { channels: vec!["ops".to_owned()], routes: vec![route(Some("check")), route(None)] };
         let of_routes = vec![Some("night".to_owned()), None];
         let on_call = OnCall { of_routes, ..OnCall::default() };
         let subject =
             |key: &str, severity| Subject { key: key.to_owned(), severity, tags: vec![], channels: vec![], node: None };
-        let climbed = |key: &str, severity| on_call.climbed_by(&routing, &subject(key, severity)).len();
+        let climbed = |key: &str, severity| on_call.climbed_by(&routing, &subject(key, severity), Wall(0)).len();
         assert_eq!(climbed("check/shop", Severity::Critical), 1);
         assert_eq!(climbed("node/n1", Severity::Critical), 0);
         assert_eq!(climbed("check/shop", Severity::Warning), 0);

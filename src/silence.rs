@@ -10,6 +10,7 @@ pub mod window;
 
 use std::time::Duration;
 
+use komainu_notifiers::Kind;
 use komainu_watchdogs::time::Wall;
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +31,7 @@ pub const LONGEST_SILENCE: Duration = Duration::from_secs(30 * 86_400);
 pub const WARN_BEFORE: Duration = Duration::from_secs(900);
 
 /// The kind of incidents about silences, which none of them holds.
-pub const KIND: &str = "silence";
+pub const KIND: &str = Kind::Silence.as_str();
 
 /// What makes a silence.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -72,7 +72,7 @@ impl Pack {
                 second_opinion: std::sync::Arc::default(),
                 sampling: tokio::sync::watch::channel(komainu::alerts::opinions::Sampling::default()).1,
                 heartbeats,
-                channels: Vec::new(),
+                telling: api::Telling::default(),
                 stopping: pack.shutdown.clone(),
                 credentials: Credentials::none(),
                 ids: tokio::sync::watch::channel(std::sync::Arc::default()).1,

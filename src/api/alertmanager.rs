@@ -74,11 +74,11 @@ async fn status(_: Reader, context: Ctx) -> Json<Value> {
         .iter()
         .map(|watchdog| json!({"name": watchdog.watchdog_id, "address": watchdog.advertise}))
         .collect();
-    Json(shown::status(&state.cluster, (&peers, &state.channels), *BEGAN))
+    Json(shown::status(&state.cluster, (&peers, &state.telling.routing.channels), *BEGAN))
 }
 
 async fn receivers(_: Reader, context: Ctx) -> Json<Vec<Value>> {
-    Json(context.state.channels.iter().map(|name| json!({"name": name})).collect())
+    Json(context.state.telling.routing.channels.iter().map(|name| json!({"name": name})).collect())
 }
 
 async fn list(_: Reader, context: Ctx, RawQuery(query): RawQuery) -> Result<Json<Vec<Value>>, Refused> {

@@ -67,7 +67,7 @@ impl ChannelView {
 #[utoipa::path(get, path = "/channels", tag = "incidents", security(("key" = ["read"])),
     responses((status = 200, description = "All of them", body = Items<ChannelView>)))]
 pub(super) async fn list(_: Reader, context: Ctx, _: Asked<Nothing>) -> Result<Json<Items<ChannelView>>, ApiError> {
-    let configured = &context.state.channels;
+    let configured = &context.state.telling.routing.channels;
     let mut states = outbox::channels(&context.reads).await?;
     for name in configured {
         states.entry(name.clone()).or_default();
@@ -94,7 +94,7 @@ pub(super) async fn drill(
     context: Ctx,
     Path(name): Path<String>,
 ) -> Result<(StatusCode, Json<DrillView>), ApiError> {
-    if !context.state.channels.contains(&name) {
+    if !context.state.telling.routing.channels.contains(&name) {
         return Err(ApiError::not_found("channel", &name));
     }
     let entered = outbox::notes::drill(&context.state.store, &name, &caller.who()).await?;

@@ -208,7 +208,7 @@ fn read_named(context: &Context, name: &str, mut object: Map<String, Value>) -> 
 
 /// Says everything that is wrong with it at once.
 fn read(context: &Context, object: &Map<String, Value>) -> Result<Draft, ApiError> {
-    let (draft, faults) = read_what_can_be(object, &context.state.channels);
+    let (draft, faults) = read_what_can_be(object, &context.state.telling.routing.channels);
     if faults.is_empty() { Ok(draft) } else { Err(refusal::error_of(faults)) }
 }
 

@@ -95,8 +95,10 @@ pub(super) async fn create(
     Asked(DryRun { dry_run }): Asked<DryRun>,
     Object(fields): Object,
 ) -> Result<Response, ApiError> {
-    let definition =
-        Definition { nonce: secret::draw_nonce(), ..draft::read_new(fields, now(&context), &context.state.channels)? };
+    let definition = Definition {
+        nonce: secret::draw_nonce(),
+        ..draft::read_new(fields, now(&context), &context.state.telling.routing.channels)?
+    };
     let name = &definition.name;
     let taken = || ApiError::conflict("name", format!("there is a heartbeat {name} already"));
     if dry_run.unwrap_or_default() {
@@ -137,7 +139,8 @@ pub(super) async fn change(
     let store = &context.state.store;
     let missing = || ApiError::not_found("heartbeat", &name);
     let before = heartbeats::get(store, &name).await?.ok_or_else(missing)?.definition;
-    let definition = draft::read_changed(fields, before.clone(), now(&context), &context.state.channels)?;
+    let definition =
+        draft::read_changed(fields, before.clone(), now(&context), &context.state.telling.routing.channels)?;
     if !precondition::is_met(&if_match, &before.etag()) {
         return Err(stale(&name));
     }

@@ -217,7 +217,7 @@ async fn write(
 /// Says everything that is wrong with it at once.
 async fn read(context: &Context, sent: &Map<String, Value>) -> Result<Draft, ApiError> {
     let table = monitors::table(&context.state.store).await?;
-    let (draft, faults) = read_what_can_be(sent, &table, &context.state.channels);
+    let (draft, faults) = read_what_can_be(sent, &table, &context.state.telling.routing.channels);
     if faults.is_empty() { Ok(draft) } else { Err(refusal::error_of(faults)) }
 }
 

@@ -275,7 +275,7 @@ pub(super) async fn preview(
     Sent(PreviewSilence { matchers }): Sent<PreviewSilence>,
 ) -> Result<Json<PreviewView>, ApiError> {
     let WouldHold { incidents, keys } =
-        silences::would_hold(&context.reads, &matchers, &context.state.channels).await?;
+        silences::would_hold(&context.reads, &matchers, &context.state.telling.routing.channels).await?;
     Ok(Json(PreviewView { incidents, keys }))
 }
 

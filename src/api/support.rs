@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 
-use super::State;
+use super::{State, Telling};
 use crate::alerts::opinions::Sampling;
 use crate::check::Guard;
 use crate::chores::Chores;
@@ -129,6 +129,7 @@ impl Surface {
             credentials: Credentials::none(),
         })
         .unwrap();
+        let routing = Routing { channels: vec!["ops".to_owned(), "mail".to_owned()], routes: vec![] };
         let (contact_sender, contact) = watch::channel(Arc::default());
         let (looks, looking) = looks(&store, contact);
         let state = State {
@@ -146,7 +147,7 @@ impl Surface {
             policy: Policy::default(),
             details: Details::Public,
             heartbeats,
-            channels: vec!["ops".to_owned(), "mail".to_owned()],
+            telling: Telling { routing: Arc::new(routing), on_call: Arc::default() },
             voice: voice(),
             database_report: watch::channel(Arc::default()).1,
             stopping: CancellationToken::new(),

@@ -75,7 +75,7 @@ pub(super) fn wanted(
         let labels = silences::labels(&subject, None, channel);
         !is_silenced(silences.0, silences.1, &labels)
     };
-    let database = routing.plan(&subject).into_iter().filter(|planned| is_loud(&planned.channel));
+    let database = routing.plan(&subject, silences.1).into_iter().filter(|planned| is_loud(&planned.channel));
     let database = database.map(|planned| Line { topic: spool::KEY.to_owned(), channel: planned.channel });
     let is_ours = |row: &&Undelivered| !(has_eyes && check::is_incident_of_checks(&row.key));
     let waiting = undelivered.iter().filter(|row| routing.channels.contains(&row.channel)).filter(is_ours);

@@ -69,7 +69,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         policy: settings.policy,
         details: config.status.details,
         heartbeats,
-        channels: settings.routing.channels.clone(),
+        telling: api::Telling { routing: settings.routing, on_call: config.on_call.clone() },
         voice,
         database_report: told.database_report,
         stopping: shutdown.clone(),

@@ -272,7 +272,7 @@ fn pushbullet(settings: &pushbullet::Config) -> Value {
 }
 
 fn route((route, ladder): (&Route, &Option<String>)) -> Value {
-    let Matcher { kind, severity, tag, key } = &route.matcher;
+    let Matcher { kind, severity, tag, key, node } = &route.matcher;
     let severity = severity.map(|severity| match severity {
         Severity::Critical => "critical",
         Severity::Warning => "warning",
@@ -282,13 +282,17 @@ fn route((route, ladder): (&Route, &Option<String>)) -> Value {
         ("severity", severity.map(Value::from)),
         ("tag", tag.as_deref().map(Value::from)),
         ("key", key.as_deref().map(Value::from)),
+        ("node", node.as_deref().map(Value::from)),
     ]);
+    let hours: Vec<String> = route.hours.iter().map(ToString::to_string).collect();
     section([
         ("match", Some(matcher)),
         ("channels", Some(route.channels.clone().into())),
         ("group_wait", Some(duration(route.group_wait))),
         ("repeat", route.repeat.map(duration)),
         ("ladder", ladder.as_deref().map(Value::from)),
+        ("active", (!hours.is_empty()).then(|| hours.into())),
+        ("continue", route.is_last.then(|| false.into())),
     ])
 }
 

@@ -8,6 +8,7 @@ use komainu_watchdogs::routing::{GROUP_WAIT, Matcher, Route, Routing};
 use serde::Deserialize;
 
 use super::ChannelConfig;
+use super::active::Active;
 use super::channel::unknown;
 use super::entry::Entry;
 use super::fault::{Faults, FieldPlace};
@@ -30,6 +31,10 @@ struct Section {
     repeat: Option<Duration>,
     #[serde(default)]
     ladder: Option<String>,
+    #[serde(default)]
+    active: Option<Active>,
+    #[serde(default, rename = "continue")]
+    goes_on: Option<bool>,
 }
 
 #[derive(Deserialize, Default)]
@@ -39,6 +44,7 @@ struct Match {
     severity: Option<SeveritySetting>,
     tag: Option<String>,
     key: Option<String>,
+    node: Option<String>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -84,6 +90,10 @@ fn resolve_one(entry: Entry, known: &[String], faults: &mut Faults) -> Option<(R
     if section.repeat.is_some_and(|repeat| repeat < MIN_REPEAT) {
         faults.add(place, "repeat", "must be at least 1m");
     }
+    let hours = section.active.map_or(Ok(vec![]), |active| active.hours()).unwrap_or_else(|problem| {
+        faults.add(place, "active", problem);
+        vec![]
+    });
     let matcher = Matcher {
         kind: section.matcher.kind,
         severity: section.matcher.severity.map(|severity| match severity {
@@ -92,7 +102,10 @@ fn resolve_one(entry: Entry, known: &[String], faults: &mut Faults) -> Option<(R
         }),
         tag: section.matcher.tag,
         key: section.matcher.key,
+        node: section.matcher.node,
     };
-    let route = Route { matcher, channels: section.channels, group_wait, repeat: section.repeat };
+    let is_last = section.goes_on == Some(false);
+    let Section { channels, repeat, .. } = section;
+    let route = Route { matcher, hours, is_last, channels, group_wait, repeat };
     Some((route, (label, section.ladder)))
 }

@@ -29,8 +29,7 @@ impl Section {
         // A faulty route is told by itself.
         if !routing.has_catch_all() && !faults.concern("route") {
             let unheard = unheard(routing).unwrap_or_else(|| "kinds that later versions tell of".to_owned());
-            let remedy =
-                "add a [[route]] without match, whose channels hear of everything, or write unmatched = \"drop\"";
+            let remedy = "add a [[route]] without match and active, whose channels hear of everything, or write unmatched = \"drop\"";
             faults.add("routing", "unmatched", format!("nobody would hear of {unheard}: {remedy}"));
         }
         false

@@ -58,7 +58,7 @@ impl Tables {
     }
 
     pub(super) fn picture(&self, seen: Seen, loud: Loud<'_>, waiting: &[Undelivered]) -> Picture {
-        let hearing = seen.alarms.iter().map(|(alarm, _)| (alarm.key.clone(), self.who_hears(alarm, loud)));
+        let hearing = seen.alarms.iter().map(|(alarm, at)| (alarm.key.clone(), self.who_hears(alarm, *at, loud)));
         let hearing: BTreeMap<String, BTreeSet<String>> = hearing.collect();
         let critical: BTreeSet<String> = seen
             .alarms
@@ -91,9 +91,10 @@ impl Tables {
     }
 
     /// What is silenced is told when the tables can be written again, if it is still so.
-    fn who_hears(&self, alarm: &Alarm, (routing, quiet): Loud<'_>) -> BTreeSet<String> {
+    /// `at`: when it was entered, or would be.
+    fn who_hears(&self, alarm: &Alarm, at: Wall, (routing, quiet): Loud<'_>) -> BTreeSet<String> {
         let (subject, now) = (self.subject(alarm), self.wall());
-        let planned = routing.plan(&subject).into_iter().map(|planned| planned.channel);
+        let planned = routing.plan(&subject, at).into_iter().map(|planned| planned.channel);
         planned
             .filter(|channel| !is_silenced(quiet.silences, now, &silences::labels(&subject, None, channel)))
             .collect()
@@ -106,7 +107,7 @@ impl Tables {
         for row in self.open.iter() {
             let severity = Severity::parse(&row.severity);
             let alarm = Alarm { key: row.key.clone(), severity, summary: String::new(), votes: (0, 0) };
-            let mut channels = self.who_hears(&alarm, loud);
+            let mut channels = self.who_hears(&alarm, row.opened_at, loud);
             channels.retain(|channel| !loud.1.dependencies.is_held(&row.key, channel));
             believed.insert(row.key.clone(), Open { began_at: row.opened_at, severity, channels });
         }
@@ -275,7 +276,7 @@ mod tests {
             matcher: routing::Matcher { kind: Some("partial".to_owned()), ..routing::Matcher::default() },
             channels: vec!["mail".to_owned()],
             group_wait: Duration::from_secs(5),
-            repeat: None,
+            ..Route::default()
         };
         assert_eq!(heard(vec![route]), BTreeSet::from(["mail".to_owned()]));
     }

@@ -15,7 +15,7 @@ pub mod notes;
 mod outcome;
 mod overdue;
 mod queue;
-mod reminders;
+pub(super) mod reminders;
 mod telling;
 
 pub use channels::{ChannelState, channels};

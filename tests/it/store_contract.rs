@@ -20,6 +20,7 @@ pub(crate) mod fixture;
 mod grants;
 mod hands;
 mod heartbeats;
+mod hours;
 mod incidents;
 mod ladders;
 mod leadership;

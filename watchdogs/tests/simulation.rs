@@ -68,6 +68,7 @@ mod simulation {
         pub(crate) mod entered;
         pub(crate) mod eyes;
         pub(crate) mod faults;
+        mod hours;
         pub(crate) mod jobs;
         pub(crate) mod judge;
         pub(crate) mod looks;
@@ -443,6 +444,11 @@ fn what_somebody_silenced_and_is_told_all_the_same_is_caught() {
 #[test]
 fn what_depends_on_something_known_and_is_told_all_the_same_is_caught() {
     assert_heard(telling::judge::Variant::DependenciesIgnored, "dependencies_hold", 0);
+}
+
+#[test]
+fn what_is_critical_and_told_to_nobody_because_of_the_hour_is_caught() {
+    assert_heard(telling::judge::Variant::HoursFinal, "no_silence", 0);
 }
 
 #[test]

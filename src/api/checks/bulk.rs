@@ -62,7 +62,7 @@ pub(in crate::api) async fn bulk(
     let (upsert, dry_run) = (upsert.unwrap_or_default(), dry_run.unwrap_or_default());
     let bytes = context.budgets.keyed.read(request.into_body(), LIMIT).await?;
     let (store, guard) = (&context.state.store, &context.state.guard);
-    let (wishes, misread) = read_wishes(&items::read(&bytes)?, &context.state.channels, upsert)?;
+    let (wishes, misread) = read_wishes(&items::read(&bytes)?, &context.state.telling.routing.channels, upsert)?;
     if !misread.is_empty() {
         // What can be judged of the others is told in the same answer.
         let (places, clean) = clean(wishes, &misread);

@@ -107,7 +107,7 @@ pub(in crate::api) fn room(context: &Context) -> Result<Room, ApiError> {
 /// Judged as a new check would be.
 fn judged(context: &Context, fields: &Map<String, Value>) -> Result<Definition, ApiError> {
     let (draft, mut faults) = Draft::read_nameless(fields);
-    faults.extend(lost_channels(&draft, &context.state.channels));
+    faults.extend(lost_channels(&draft, &context.state.telling.routing.channels));
     made_of(draft, faults, &context.state.guard)
 }
 

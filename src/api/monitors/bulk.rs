@@ -96,7 +96,7 @@ pub(in crate::api) async fn bulk(
     let (upsert, dry_run) = (upsert.unwrap_or_default(), dry_run.unwrap_or_default());
     let bytes = context.budgets.keyed.read(request.into_body(), LIMIT).await?;
     let store = &context.state.store;
-    let (table, channels) = (monitors::table(store).await?, &context.state.channels);
+    let (table, channels) = (monitors::table(store).await?, &context.state.telling.routing.channels);
     let (wishes, misread) = read_wishes(&items::read(&bytes)?, (&table, channels), upsert)?;
     if !misread.is_empty() {
         // What can be judged of the rest is told in the same answer.

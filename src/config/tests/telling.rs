@@ -88,6 +88,27 @@ fn channels_routes_and_fixed_secrets_are_read() {
 }
 
 #[test]
+fn a_route_says_for_which_nodes_it_is_at_which_hours_and_whether_others_go_on() {
+    let night = "[[route]]\nmatch = { node = \"eu-*\" }\nchannels = [\"phone\"]\ncontinue = false\n\
+         active = [\"22:00-07:00 Europe/Berlin\", \"Sat-Sun 00:00-24:00 Europe/Berlin\"]\n\
+         [[route]]\nchannels = [\"bot\"]\nactive = \"Mon-Fri 09:00-18:00 UTC\"\ncontinue = true\n[[route]]\nchannels = [\"mail\"]\n";
+    let config = folder(&TELLING.replacen("[[route]]\nchannels = [\"mail\"]\n", night, 1)).load().unwrap();
+    let [_, eu, office, all] = config.routing.routes.as_slice() else { panic!("{:?}", config.routing) };
+    assert_eq!((eu.matcher.node.as_deref(), eu.hours.len(), eu.is_last), (Some("eu-*"), 2, true));
+    assert_eq!((office.hours.len(), office.is_last, all.hours.len(), all.is_last), (1, false, 0, false));
+    let shown = config.effective();
+    for line in [
+        "node = \"eu-*\"",
+        "\"22:00-07:00 Europe/Berlin\"",
+        "\"Sat,Sun 00:00-24:00 Europe/Berlin\"",
+        "\"Mon,Tue,Wed,Thu,Fri 09:00-18:00 UTC\"",
+        "continue = false",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+}
+
+#[test]
 fn a_mail_server_is_read_with_its_user_its_port_and_its_protection() {
     let server = |line: &str| {
         let smtp = "smtp = \"smtps://komainu@example.com@mail.example.com\"";
@@ -238,14 +259,14 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "kind = \"heartbeat\"",
         "kind = \"hartbeat\"",
-        "[[route]] #1 match.kind: \"hartbeat\" is not one of node, nodes, progress, watchdog, leader, capacity, disagreement, isolation, foreign-runner, clock, database, servers, pushes, upkeep, heartbeat, monitor, certificate, check, partial, checks, channel",
+        "[[route]] #1 match.kind: \"hartbeat\" is not one of node, nodes, progress, watchdog, leader, capacity, disagreement, isolation, foreign-runner, clock, database, servers, pushes, upkeep, heartbeat, monitor, certificate, check, partial, checks, channel, silence, aside",
     ),
     (
         "severity = \"critical\"",
         "severity = \"bad\"",
         "[[route]] #1 match.severity: \"bad\" is not one of critical, warning",
     ),
-    ("tag = ", "tags = ", "[[route]] #1 match.tags: unknown key; known keys are kind, severity, tag, key"),
+    ("tag = ", "tags = ", "[[route]] #1 match.tags: unknown key; known keys are kind, severity, tag, key, node"),
     ("repeat = \"4h\"", "repeat = \"1s\"", "[[route]] #1 repeat: must be at least 1m"),
     (
         "group_wait = \"2s\"",
@@ -255,12 +276,12 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "[[route]]\nchannels = [\"mail\"]\n",
         "",
-        "[routing] unmatched: nobody would hear of any kind: add a [[route]] without match, whose channels hear of everything, or write unmatched = \"drop\"",
+        "[routing] unmatched: nobody would hear of any kind: add a [[route]] without match and active, whose channels hear of everything, or write unmatched = \"drop\"",
     ),
     (
         "[[route]]\nchannels = [\"mail\"]\n",
         "[[route]]\nmatch.severity = \"critical\"\nchannels = [\"mail\"]\n",
-        "[routing] unmatched: nobody would hear of any kind as a warning: add a [[route]] without match, whose channels hear of everything, or write unmatched = \"drop\"",
+        "[routing] unmatched: nobody would hear of any kind as a warning: add a [[route]] without match and active, whose channels hear of everything, or write unmatched = \"drop\"",
     ),
     ("[deadman]", "[routing]\nunmatched = \"tell\"\n[deadman]", "[routing] unmatched: \"tell\" is not one of drop"),
     (
@@ -288,6 +309,21 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "url = \"https://hc-ping.com/hunter2\"\ninterval = \"1s\"",
         "[deadman] interval: must be at least 5s",
     ),
+    (
+        "repeat = \"4h\"",
+        "active = \"22:00-07:00\"",
+        "[[route]] #1 active: \"22:00-07:00\" must be like \"22:00-07:00 Europe/Berlin\" or \"Mon-Fri 09:00-18:00 Europe/Berlin\"",
+    ),
+    (
+        "repeat = \"4h\"",
+        "active = \"22:00-07:00 Europe/Nowhere\"",
+        "[[route]] #1 active: \"22:00-07:00 Europe/Nowhere\": there is no time zone \"Europe/Nowhere\"; write it as Europe/Berlin",
+    ),
+    (
+        "[[route]]\nchannels = [\"mail\"]",
+        "[[route]]\nactive = \"00:00-24:00 UTC\"\nchannels = [\"mail\"]",
+        "[routing] unmatched: nobody would hear of any kind: add a [[route]] without match and active, whose channels hear of everything, or write unmatched = \"drop\"",
+    ),
 ];
 
 #[test]
@@ -309,7 +345,10 @@ fn what_no_route_matches_is_dropped_only_where_somebody_says_so() {
     let most = "[[route]]\nmatch.kind = \"node\"\nchannels = [\"mail\"]\n\
          [[route]]\nmatch.severity = \"critical\"\nchannels = [\"mail\"]\n[routing]\nunmatched = \"drop\"\n[deadman]";
     let unheard = folder(&narrow.replacen("[deadman]", most, 1)).load().unwrap().unheard().unwrap();
-    assert!(unheard.starts_with("nodes, progress,") && unheard.ends_with("channel as a warning"), "{unheard}");
+    assert!(
+        unheard.starts_with("nodes, progress,") && unheard.ends_with("channel, silence, aside as a warning"),
+        "{unheard}"
+    );
     assert_eq!(folder(TELLING).load().unwrap().unheard(), None);
 }
 
@@ -371,7 +410,7 @@ fn what_the_document_about_channels_shows_is_a_configuration() {
     }
     folder.write("hook.secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     let config = folder.load().unwrap();
-    assert_eq!((config.channels.len(), config.routing.routes.len()), (15, 3));
+    assert_eq!((config.channels.len(), config.routing.routes.len()), (15, 6));
 }
 
 #[test]

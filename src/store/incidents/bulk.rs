@@ -14,6 +14,7 @@ use super::returning;
 use crate::store::decisions::id_list;
 use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
+use crate::store::moment;
 use crate::store::outbox::entry::{self, Happening};
 use crate::store::session::{Session, Sql};
 use crate::store::value::{Value, values};
@@ -54,11 +55,12 @@ async fn enter_fresh(session: &mut Session, fresh: &[&(Alarm, Subject)], routing
         return Ok(0);
     }
     let mine = insert(session, fresh).await?;
+    let at = moment::present(session, routing).await?;
     let mut happenings = vec![];
     for (alarm, subject) in fresh {
         if let Some(incident_id) = mine.get(&alarm.key) {
-            let waits =
-                routing.plan(subject).into_iter().map(|Planned { channel, group_wait, .. }| (channel, group_wait));
+            let planned = routing.plan(subject, at).into_iter();
+            let waits = planned.map(|Planned { channel, group_wait, .. }| (channel, group_wait));
             happenings.push((Happening::of(*incident_id, Event::Opened, alarm), waits.collect()));
         }
     }

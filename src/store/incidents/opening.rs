@@ -15,6 +15,7 @@ use komainu_watchdogs::time::Wall;
 use super::{bulk, returning};
 use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
+use crate::store::moment;
 use crate::store::outbox::entry::{self, Happening};
 use crate::store::session::{Session, Sql};
 use crate::store::value::{Row, Value, values};
@@ -39,7 +40,8 @@ pub(crate) async fn open_on(
         let (incident_id, is_news) = insert(session, alarm, subject).await?;
         if is_news {
             let happening = Happening::of(incident_id, Event::Opened, alarm);
-            entry::enter(session, &happening, &routing.plan(subject)).await?;
+            let planned = routing.plan(subject, moment::present(session, routing).await?);
+            entry::enter(session, &happening, &planned).await?;
         }
         return Ok(Opened { incident_id, is_news });
     };
@@ -74,10 +76,12 @@ pub(super) async fn open_again(
     if latest.is_open {
         let is_worse = alarm.severity > latest.severity;
         if is_worse && !was_told_critical(session, latest.id).await? {
-            tell_worse(session, alarm, latest, routing.plan(subject)).await?;
+            let planned = routing.plan(subject, moment::present(session, routing).await?);
+            tell_worse(session, alarm, latest, planned).await?;
         } else if outbox::tells_reasons(&alarm.key) && outbox::reason(&latest.summary) != outbox::reason(&alarm.summary)
         {
-            tell_otherwise(session, alarm, latest, routing.plan(subject)).await?;
+            let planned = routing.plan(subject, moment::present(session, routing).await?);
+            tell_otherwise(session, alarm, latest, planned).await?;
         }
         note(session, alarm, latest.id).await?;
         return Ok(false);

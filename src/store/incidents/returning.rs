@@ -8,6 +8,7 @@ use komainu_watchdogs::routing::{Planned, Routing, Subject};
 
 use super::opening::{Latest, as_json, details};
 use crate::store::error::StoreError;
+use crate::store::moment;
 use crate::store::outbox::entry::{self, Happening};
 use crate::store::session::{Session, Sql};
 use crate::store::value::values;
@@ -24,6 +25,7 @@ pub(super) async fn reopen_many(
     write(session, returns).await?;
     let ids: Vec<i64> = returns.iter().map(|(.., latest)| latest.id).collect();
     let mut entered = entry::of_incidents(session, &ids).await?;
+    let at = moment::present(session, routing).await?;
     let (mut cancel, mut happenings) = (vec![], vec![]);
     for (alarm, subject, latest) in returns {
         let change = outbox::reopening(&entered.remove(&latest.id).unwrap_or_default());
@@ -31,7 +33,7 @@ pub(super) async fn reopen_many(
         let told = outbox::opening(latest.flaps + 1);
         // Whoever heard that it is over hears of the return, however often it came back.
         let is_news = |channel: &str| told == Some(Event::Flapping) || !change.believers.contains(channel);
-        let planned = routing.plan(subject).into_iter().filter(|planned| is_news(&planned.channel));
+        let planned = routing.plan(subject, at).into_iter().filter(|planned| is_news(&planned.channel));
         let waits: BTreeMap<_, _> = planned.map(|Planned { channel, group_wait, .. }| (channel, group_wait)).collect();
         if told.is_some() || !waits.is_empty() {
             happenings.push((Happening::of(latest.id, told.unwrap_or(Event::Flapping), alarm), waits));

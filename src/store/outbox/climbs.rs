@@ -88,9 +88,10 @@ async fn begin(store: &Store, routing: &Routing, on_call: &OnCall) -> Result<usi
     subjects::renew(store, fresh.iter_mut().filter_map(|fresh| fresh.subject.as_mut()).collect()).await?;
     let (mut values, mut count) = (vec![], 0);
     for Fresh { incident, subject, opened_at, now } in &fresh {
-        let ladders = subject.as_ref().map(|subject| on_call.climbed_by(routing, subject)).unwrap_or_default();
         // From when it opened; but what nobody looked at for long gives people their time.
         let from = if *opened_at > *now || now.since(*opened_at) > LATE { *now } else { *opened_at };
+        let climbed = |subject| on_call.climbed_by(routing, subject, from);
+        let ladders = subject.as_ref().map(climbed).unwrap_or_default();
         let climbs = ladders.into_iter().filter_map(|name| Some((name, on_call.ladders.get(name)?.times.begin(from)?)));
         let mut rows: Vec<_> = climbs.map(|(name, climb)| (name, Some(climb.due_at))).collect();
         // One that climbs nothing is not looked at again.

@@ -3,7 +3,7 @@
 //!
 //! Looked at part by part: in a mass outage tens of thousands are open.
 
-pub(super) mod subjects;
+pub(in crate::store) mod subjects;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -62,7 +62,7 @@ pub async fn remind(store: &Store, routing: &Routing, after: i64) -> Result<Remi
     for Open { id, subject, opened_at, reminded_at, now } in part {
         let spell = monitor_of(&subject.key).and_then(|monitor| spells.get(&monitor).copied());
         let open = reminder::Open { opened_at, told: told.remove(&id).unwrap_or_default(), spell };
-        let channels = reminder::due(&open, &routing.plan(&subject), now);
+        let channels = reminder::due(&open, &routing.plan(&subject, now), now);
         if !channels.is_empty() {
             let waits = channels.into_iter().map(|channel| (channel, Duration::ZERO)).collect();
             due.push((id, (reminded_at, waits)));

@@ -31,6 +31,7 @@ fn routing() -> Routing {
         channels: vec![channel.to_owned()],
         group_wait: std::time::Duration::ZERO,
         repeat: None,
+        ..Route::default()
     };
     let channels = vec!["ops".to_owned(), "phone".to_owned()];
     Routing { channels, routes: vec![route("ops", None), route("phone", Some(Severity::Critical))] }

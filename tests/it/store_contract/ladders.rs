@@ -11,7 +11,7 @@ use komainu::store::outbox as store;
 use komainu::store::silences::{self, Made};
 use komainu::store::{incidents, prune};
 use komainu_watchdogs::ladder::Ladder;
-use komainu_watchdogs::routing::{Matcher as RouteMatcher, Route, Routing};
+use komainu_watchdogs::routing::{Route, Routing};
 use komainu_watchdogs::time::Wall;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -33,8 +33,7 @@ const DUE: &str = "SELECT COUNT(*) FROM komainu_climb WHERE due_at IS NOT NULL";
 /// Everything to `ops`, and up the ladder: `phone` after the first of these times, `boss` after the second.
 fn calling(afters_ms: [u64; 2], ack_timeout: Option<Duration>) -> (Routing, OnCall) {
     let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-    let route =
-        Route { matcher: RouteMatcher::default(), channels: names(&["ops"]), group_wait: Duration::ZERO, repeat: None };
+    let route = Route { channels: names(&["ops"]), group_wait: Duration::ZERO, ..Route::default() };
     let to = |channel: &str| Targets { channels: names(&[channel]), ..Targets::default() };
     let times = Ladder { afters: afters_ms.map(Duration::from_millis).to_vec(), repeat: None, ack_timeout };
     let ladder = NamedLadder { times, steps: vec![to("phone"), to("boss")] };

@@ -27,7 +27,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 fn route(severity: Option<Severity>, channel: &str, repeat: Option<Duration>) -> Route {
     let matcher = Matcher { severity, ..Matcher::default() };
-    Route { matcher, channels: vec![channel.to_owned()], group_wait: Duration::ZERO, repeat }
+    Route { matcher, channels: vec![channel.to_owned()], group_wait: Duration::ZERO, repeat, ..Route::default() }
 }
 
 fn routing(routes: &[Route]) -> Routing {

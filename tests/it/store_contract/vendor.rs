@@ -111,7 +111,8 @@ impl Sends for Vendor {
 pub(super) fn routing(channels: &[&str], repeat: Option<Duration>) -> Routing {
     let channels: Vec<_> = channels.iter().map(|&name| name.to_owned()).collect();
     let group_wait = Duration::from_millis(500);
-    let route = Route { matcher: Matcher::default(), channels: channels.clone(), group_wait, repeat };
+    let route =
+        Route { matcher: Matcher::default(), channels: channels.clone(), group_wait, repeat, ..Route::default() };
     Routing { channels, routes: vec![route] }
 }
 

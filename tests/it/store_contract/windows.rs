@@ -111,7 +111,13 @@ async fn a_monitor_in_maintenance_is_not_told_and_not_reminded_of(kind: Kind) {
     let monitor = fixture.monitors(1, Some("node1")).await[0];
     let channels = vec!["ops".to_owned()];
     let repeat = Some(Duration::from_millis(1));
-    let route = Route { matcher: Matcher::default(), channels: channels.clone(), group_wait: Duration::ZERO, repeat };
+    let route = Route {
+        matcher: Matcher::default(),
+        channels: channels.clone(),
+        group_wait: Duration::ZERO,
+        repeat,
+        ..Route::default()
+    };
     let routing = Routing { channels, routes: vec![route] };
     let settle = async |fixture: &Fixture| {
         downtimes::settle(&fixture.store, &[monitor], (&routing, &SecondOpinion::default())).await.unwrap()

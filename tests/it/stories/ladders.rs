@@ -46,7 +46,8 @@ pub(super) async fn open(cluster: &Cluster) {
     let mut watch = Store::connect(&url).await.unwrap().errands(&"w1".into()).await.unwrap();
     let channels = vec!["ops".to_owned()];
     let group_wait = Duration::from_secs(1);
-    let route = Route { matcher: Matcher::default(), channels: channels.clone(), group_wait, repeat: None };
+    let route =
+        Route { matcher: Matcher::default(), channels: channels.clone(), group_wait, repeat: None, ..Route::default() };
     let alarm = Alarm {
         key: "later/1".to_owned(),
         severity: Severity::Critical,

@@ -119,7 +119,13 @@ impl Opener {
         let watch = Store::connect(&url).await.unwrap().errands(&"w1".into()).await.unwrap();
         let group_wait = Duration::from_millis(500);
         let channels = vec!["ops".to_owned()];
-        let route = Route { matcher: Matcher::default(), channels: channels.clone(), group_wait, repeat: None };
+        let route = Route {
+            matcher: Matcher::default(),
+            channels: channels.clone(),
+            group_wait,
+            repeat: None,
+            ..Route::default()
+        };
         Self { watch, routing: Routing { channels, routes: vec![route] }, opened: 0 }
     }
 

@@ -147,6 +147,7 @@ fn only_who_hears_of_criticals_counts_and_where_others_get_them_it_is_never_down
         channels: vec![channel.to_owned()],
         group_wait: GROUP_WAIT,
         repeat: None,
+        ..Route::default()
     };
     let routing = Routing {
         channels: ["chat", "mail", "phone"].map(str::to_owned).to_vec(),

@@ -14,7 +14,7 @@ use crate::store::value::Value;
 use crate::store::watch::text_list;
 
 /// Brings these up to date; what is gone keeps what it had.
-pub(in crate::store::outbox) async fn renew(store: &Store, mut subjects: Vec<&mut Subject>) -> Result<(), StoreError> {
+pub(in crate::store) async fn renew(store: &Store, mut subjects: Vec<&mut Subject>) -> Result<(), StoreError> {
     let monitors: Vec<_> = subjects.iter().filter_map(|subject| monitor(&subject.key)).collect();
     let heartbeats: Vec<_> = subjects.iter().filter_map(|subject| heartbeat(&subject.key)).map(str::to_owned).collect();
     let catalog = store.catalog().await?;

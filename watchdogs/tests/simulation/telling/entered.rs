@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_secs(60);
 impl Outbox {
     /// That the database is away, for whoever is told of it, and what waits by now.
     pub(super) fn wanted(&self, now: Wall) -> BTreeSet<Line> {
-        let planned = self.routing.plan(&Subject::of(&alarm()));
+        let planned = self.planned(now, &Subject::of(&alarm()));
         let database = planned.into_iter().map(|one| Line { topic: DATABASE.to_owned(), channel: one.channel });
         let rows = self.deliveries.iter().enumerate();
         // The end of one outage would be read as that of the next.

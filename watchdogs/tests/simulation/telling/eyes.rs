@@ -97,7 +97,7 @@ impl Telling {
             let key = check_key(check);
             let (row, alarm) = (&self.eyes[check], alarm(&key));
             if self.is_seen_down(check) {
-                let channels = self.outbox.who_hears(&alarm);
+                let channels = self.outbox.who_hears(&alarm, row.began_at);
                 let Alarm { severity, summary, votes, .. } = alarm;
                 picture.bad.insert(key, Bad { began_at: row.began_at, severity, summary, votes, channels });
             } else if row.down_since.is_some() || self.now < row.up_since + VERDICT {
@@ -163,8 +163,9 @@ impl Telling {
 }
 
 impl Outbox {
-    fn who_hears(&self, alarm: &Alarm) -> BTreeSet<String> {
-        self.routing.plan(&Subject::of(alarm)).into_iter().map(|planned| planned.channel).collect()
+    /// `at`: when it was entered, or would be.
+    fn who_hears(&self, alarm: &Alarm, at: Wall) -> BTreeSet<String> {
+        self.planned(at, &Subject::of(alarm)).into_iter().map(|planned| planned.channel).collect()
     }
 
     /// What people believe of checks, by the tables: whoever was to be told that one is open, but for those who still wait; and whoever
@@ -173,7 +174,7 @@ impl Outbox {
         let mut believed: BTreeMap<String, Open> = BTreeMap::new();
         let of_checks = |incident: &Incident| incident.key.starts_with("check/");
         for incident in self.incidents.iter().filter(|incident| incident.is_open && of_checks(incident)) {
-            let channels = self.who_hears(&alarm(&incident.key));
+            let channels = self.who_hears(&alarm(&incident.key), incident.opened_at);
             let (began_at, severity) = (incident.opened_at, incident.severity);
             believed.insert(incident.key.clone(), Open { began_at, severity, channels });
         }

@@ -31,6 +31,8 @@ pub(crate) enum Variant {
     DependenciesIgnored,
     /// What is over goes on explaining what depends on it.
     CausesNeverEnd,
+    /// Nobody is told of what is critical outside of all routes' hours.
+    HoursFinal,
     /// A node explains what it ran when that went down, wherever it runs now.
     NodeOfOpening,
     /// An older event that is told instead takes back what came later.

@@ -8,10 +8,11 @@ use std::time::Duration;
 use komainu_watchdogs::ids::NodeId;
 use komainu_watchdogs::io::{Alarm, Severity};
 use komainu_watchdogs::outbox::{self, Entered, Event, FLAPPING_FROM, REOPEN_WITHIN, Standing};
-use komainu_watchdogs::routing::{Planned, Routing, Subject};
+use komainu_watchdogs::routing::{Planned, Routing, Subject, Verdict};
 use komainu_watchdogs::time::Wall;
 
 use super::dependencies::Dependency;
+use super::judge::Variant;
 
 /// How long one watchdog may be at a message.
 pub(crate) const CLAIM_LASTS: Duration = Duration::from_secs(30);
@@ -105,8 +106,8 @@ pub(crate) struct Outbox {
     pub(super) are_dependencies_ignored: bool,
     /// Another: what is over goes on explaining what depends on it.
     pub(super) do_causes_last: bool,
-    /// A broken rule: what is overtaken is copied all the same.
-    pub(crate) copies_overtaken: bool,
+    /// The broken rule, if it is one of the outbox's.
+    pub(crate) variant: Option<Variant>,
 }
 
 pub(crate) fn channel_name(channel: usize) -> String {
@@ -126,10 +127,16 @@ pub(crate) fn index_of(key: i64) -> usize {
 }
 
 impl Outbox {
+    /// Who is told of what is entered at this moment.
+    pub(super) fn planned(&self, now: Wall, subject: &Subject) -> Vec<Planned> {
+        let is_late = self.routing.verdicts(subject, now).contains(&Verdict::TakesLate);
+        if is_late && self.variant == Some(Variant::HoursFinal) { vec![] } else { self.routing.plan(subject, now) }
+    }
+
     /// Opens an incident, opens it again, or notes that it is worse; says whether it is news.
     pub(crate) fn open(&mut self, now: Wall, alarm: &Alarm, node: Option<NodeId>) -> bool {
         let subject = Subject { node: node.clone(), ..Subject::of(alarm) };
-        let planned = self.routing.plan(&subject);
+        let planned = self.planned(now, &subject);
         let is_recent =
             |incident: &Incident| incident.is_open || now.0 - incident.resolved_at.0 < millis(REOPEN_WITHIN);
         let latest = self.incidents.iter().rposition(|incident| incident.key == alarm.key && is_recent(incident));

@@ -12,6 +12,7 @@ use komainu_watchdogs::routing::{Planned, Routing};
 use komainu_watchdogs::time::Wall;
 
 use super::courier::Claim;
+use super::judge::Variant;
 use super::outbox::{Delivery, Incident, LONGEST_PAUSE, Outbox, State, channel_name};
 
 /// So many failures in a row make an incident of the channel.
@@ -123,7 +124,7 @@ impl Outbox {
     }
 
     fn is_overtaken_by(&self, row: &Delivery, other: &Delivery) -> bool {
-        if self.copies_overtaken { other.event == row.event } else { other.event >= row.event }
+        if self.variant == Some(Variant::OvertakenCopied) { other.event == row.event } else { other.event >= row.event }
     }
 
     /// This channel has given up telling that the incident of this key is open.

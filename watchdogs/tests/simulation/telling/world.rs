@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use komainu_watchdogs::downtime::State;
 use komainu_watchdogs::outbox::Event;
-use komainu_watchdogs::routing::{Matcher, Route, Routing};
+use komainu_watchdogs::routing::{Route, Routing};
 use komainu_watchdogs::telling;
 use komainu_watchdogs::time::Wall;
 
@@ -19,6 +19,7 @@ use super::courier::{Courier, Mood};
 use super::dark::Dark;
 use super::dependencies::Dependency;
 use super::eyes::Eye;
+use super::hours;
 use super::jobs::{Intake, Job};
 use super::judge::{Arrival, Variant};
 use super::outbox::{Channel, Outbox, channel_name};
@@ -185,23 +186,18 @@ pub(crate) fn tell(seed: u64) {
     println!("{:?} {:?}", world.outbox.incidents, world.violation);
 }
 
-/// Everything is told to all, or to the first, whose fallback is the last.
-fn draw_outbox(rng: &mut Prng, channels: usize, variant: Option<Variant>) -> Outbox {
+/// Everything is told to all, or to the first, some of it at certain hours, whose fallback is the last.
+fn draw_outbox((rng, seed): (&mut Prng, u64), channels: usize, variant: Option<Variant>) -> Outbox {
     let names: Vec<_> = (0..channels).map(channel_name).collect();
     let has_route = rng.per_mille(500);
-    let route = Route {
-        matcher: Matcher::default(),
-        channels: names[..1].to_vec(),
-        group_wait: Duration::from_secs(5),
-        repeat: None,
-    };
-    let routes = if has_route { vec![route] } else { Vec::new() };
+    let route = Route { channels: names[..1].to_vec(), group_wait: Duration::from_secs(5), ..Route::default() };
+    let routes = if has_route { hours::draw(route, seed) } else { Vec::new() };
     let fallbacks = (0..channels).map(|channel| (has_route && channel == 0).then_some(channels - 1)).collect();
     Outbox {
         channels: vec![Channel::default(); channels],
         routing: Routing { channels: names, routes },
         fallbacks,
-        copies_overtaken: variant == Some(Variant::OvertakenCopied),
+        variant,
         ..Outbox::default()
     }
 }
@@ -224,7 +220,7 @@ impl Telling {
     fn new(seed: u64, variant: Option<Variant>) -> Self {
         let mut rng = Prng::new(seed ^ 0x7465_6c6c);
         let channels = rng.pick(&[2, 3, 3]).unwrap();
-        let outbox = draw_outbox(&mut rng, channels, variant);
+        let outbox = draw_outbox((&mut rng, seed), channels, variant);
         let dogs = rng.pick(&[1, 3, 3]).unwrap();
         let nodes = rng.pick(&[2, 3]).unwrap();
         let monitors: Vec<_> = (0..rng.between(1, 8)).map(|_| Monitor::default()).collect();

@@ -292,8 +292,10 @@ fn told(
 ) -> Vec<Told> {
     let knowing = outbox::worsening(entered).believers;
     let waits = |channel: &String| {
-        let mut rows = entered.iter().filter(|row| row.channel == *channel && row.event != Event::Resolved);
-        rows.any(|row| row.standing == Standing::Untold)
+        // That somebody took care of it is no step.
+        let is_step =
+            |row: &&Entered| row.channel == *channel && !matches!(row.event, Event::Acknowledged | Event::Resolved);
+        entered.iter().filter(is_step).any(|row| row.standing == Standing::Untold)
     };
     let reached = reached.into_iter().filter(|channel| !waits(channel));
     let (again, new): (BTreeSet<String>, BTreeSet<String>) = reached.partition(|channel| knowing.contains(channel));

@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use komainu_watchdogs::time::Wall;
 use serde_json::{Value as Json, json};
 
+use super::Page;
 use super::audit::{Deed, append_in};
 use super::dependencies;
 use super::error::StoreError;
 use super::pool::{Store, in_transaction};
 use super::session::Session;
-use super::silences::{COLUMNS, now_on, silence};
+use super::silences::{COLUMNS, list_those, now_on, silence};
 use super::value::{Value, values};
-use super::{Page, key_of_cursor};
 use crate::silence::window::{MOST_WINDOWS, NEVER};
 use crate::silence::{NewSilence, Phase, Silence};
 
@@ -200,22 +200,7 @@ pub async fn list(
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<Page<Silence>, StoreError> {
-    let act = "read the maintenance windows";
-    let before = key_of_cursor(cursor)?.unwrap_or(i64::MAX);
-    let mut lease = store.lease(act).await?;
-    let now = now_on(&mut lease).await?;
-    let which = match phase {
-        Some(Phase::Expired) => format!(" AND ends_at <= {}", now.0),
-        Some(Phase::Active | Phase::Pending) => format!(" AND ends_at > {}", now.0),
-        None => String::new(),
-    };
-    // Which of those that are not over is on is not the database's to say; there are few.
-    let most = limit.saturating_add(1).max(MOST_WINDOWS.saturating_add(1));
-    let sql = format!("{COLUMNS} WHERE name IS NOT NULL AND id < ?{which} ORDER BY id DESC LIMIT ?");
-    let rows = lease.rows(act, sql, values![before, most]).await?;
-    let found = rows.iter().map(silence).collect::<Result<Vec<_>, _>>()?;
-    let items = found.into_iter().filter(|one| phase.is_none_or(|phase| one.made.phase(now) == phase)).collect();
-    Ok(Page::cut(items, limit, |silence: &Silence| silence.id.to_string()))
+    list_those(store, ("name IS NOT NULL", MOST_WINDOWS), phase, (cursor, limit)).await
 }
 
 /// Those that are not over; for what looks after them.

@@ -125,7 +125,17 @@ pub async fn list(
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<Page<Silence>, StoreError> {
-    let act = "read the silences";
+    list_those(store, ("name IS NULL", MOST_SILENCES), phase, (cursor, limit)).await
+}
+
+/// Those of one sort, of which so many are not over at most.
+pub(super) async fn list_those(
+    store: &Store,
+    (sort, standing): (&'static str, u32),
+    phase: Option<Phase>,
+    (cursor, limit): (Option<&str>, u32),
+) -> Result<Page<Silence>, StoreError> {
+    let act = "list silences or maintenance windows";
     let before = key_of_cursor(cursor)?.unwrap_or(i64::MAX);
     let mut lease = store.lease(act).await?;
     let now = now_on(&mut lease).await?;
@@ -135,11 +145,11 @@ pub async fn list(
         None => String::new(),
     };
     // Which of those that are not over is in force is not the database's to say; there are few.
-    let most = limit.saturating_add(1).max(MOST_SILENCES.saturating_add(1));
-    let sql = format!("{COLUMNS} WHERE name IS NULL AND id < ?{which} ORDER BY id DESC LIMIT ?");
+    let most = limit.saturating_add(1).max(standing.saturating_add(1));
+    let sql = format!("{COLUMNS} WHERE {sort} AND id < ?{which} ORDER BY id DESC LIMIT ?");
     let rows = lease.rows(act, sql, values![before, most]).await?;
-    let silences = rows.iter().map(silence).collect::<Result<Vec<_>, _>>()?;
-    let items = silences.into_iter().filter(|one| phase.is_none_or(|phase| one.made.phase(now) == phase)).collect();
+    let found = rows.iter().map(silence).collect::<Result<Vec<_>, _>>()?;
+    let items = found.into_iter().filter(|one| phase.is_none_or(|phase| one.made.phase(now) == phase)).collect();
     Ok(Page::cut(items, limit, |silence: &Silence| silence.id.to_string()))
 }
 

@@ -79,8 +79,9 @@ pub(super) async fn dark(
     settings: (&WatchdogSettings, &Store),
     (published, looks): (&Published, &Looks),
 ) -> anyhow::Result<([AbortOnDropHandle<()>; 2], blackout::Published, LateAnswers)> {
-    let (speaking, told) = blackout(config, settings, (published, looks)).await?;
-    let (late_answers, keeping) = late_answers(config, settings, published).await?;
+    let channels = Channels::prepare(&config.0.channels)?;
+    let (speaking, told) = blackout(config, settings, (published, looks, channels.clone())).await?;
+    let (late_answers, keeping) = late_answers(config.1, settings, (published, channels)).await;
     Ok(([speaking, keeping], told, late_answers))
 }
 
@@ -88,7 +89,7 @@ pub(super) async fn dark(
 async fn blackout(
     (config, watchdog): (&Config, &WatchdogConfig),
     (settings, alerts): (&WatchdogSettings, &Store),
-    (published, looks): (&Published, &Looks),
+    (published, looks, channels): (&Published, &Looks, Channels),
 ) -> anyhow::Result<(AbortOnDropHandle<()>, blackout::Published)> {
     if watchdog.state_dir.is_none() && !config.channels.is_empty() {
         tracing::warn!("[watchdog] has no state_dir: what is told while the database is down dies with this process");
@@ -104,7 +105,7 @@ async fn blackout(
         store: alerts.clone(),
         routing: Arc::clone(&settings.routing),
         state: StateDir::open(watchdog.state_dir.clone()),
-        channels: Channels::prepare(&config.channels)?,
+        channels,
         looks: looks.clone(),
     };
     let (driver, told) = blackout::Driver::new(settings, published.contact.clone(), published.report.clone()).await;
@@ -134,21 +135,21 @@ pub(super) fn outbox(
 
 /// What takes answers that the database does not take, until the handle is dropped.
 async fn late_answers(
-    (config, watchdog): (&Config, &WatchdogConfig),
+    watchdog: &WatchdogConfig,
     (settings, alerts): (&WatchdogSettings, &Store),
-    published: &Published,
-) -> anyhow::Result<(LateAnswers, AbortOnDropHandle<()>)> {
+    (published, channels): (&Published, Channels),
+) -> (LateAnswers, AbortOnDropHandle<()>) {
     let (late, keeping) = answers::keep_late(LateSettings {
         store: alerts.clone(),
         state: StateDir::open(watchdog.state_dir.clone()),
-        channels: Channels::prepare(&config.channels)?,
+        channels,
         cluster: settings.cluster.clone(),
         runbook: watchdog.runbook_url(),
         view: published.view.clone(),
         contact: published.contact.clone(),
     })
     .await;
-    Ok((late, AbortOnDropHandle::new(tokio::spawn(keeping))))
+    (late, AbortOnDropHandle::new(tokio::spawn(keeping)))
 }
 
 fn answer_links(config: &Config, watchdog: &WatchdogConfig) -> Option<AnswerLinks> {

@@ -86,7 +86,7 @@ async fn take_in(
     let act = "acknowledge an incident";
     let dialect = session.dialect();
     let found = format!(
-        "SELECT k, severity, summary, votes_bad, votes_of, acknowledged_by, acknowledged_at, resolved_at, {} AS now \
+        "SELECT k, severity, summary, votes_bad, votes_of, acknowledged_by, acknowledged_at, opened_at, resolved_at, {} AS now \
          FROM komainu_incident WHERE id = ?{}",
         dialect.now_ms(),
         dialect.for_update()
@@ -101,9 +101,15 @@ async fn take_in(
     let is_same = before.as_deref() == Some(who);
     let renews = is_same && is_old && late.is_none();
     if let Some(other) = before.clone().filter(|_| !renews && (is_same || taking == Taking::IfFree)) {
+        // It was entered, and nobody heard that it was: its readers have it all the same.
+        if let Some((channel, told)) = late.filter(|_| is_same).and_then(|late| late.told) {
+            mark_told(session, id, (channel, told, now)).await?;
+        }
         return Ok(Acknowledged::By(other));
     }
-    let at = late.map_or(now, |late| late.at.min(now));
+    // A clock that jumped while the database was away makes it neither older than the incident nor later than now.
+    let opened_at = row.wall("opened_at")?;
+    let at = late.map_or(now, |late| late.at.max(opened_at).min(now));
     let sql =
         "UPDATE komainu_incident SET acknowledged_at = ?, acknowledged_by = ? WHERE id = ? AND resolved_at IS NULL";
     if session.execute(act, sql, values![at, who, id]).await? != 1 {

@@ -2,7 +2,8 @@
 //!
 //! A connection is *busy* while a request of it is being answered. Nobody who is busy has to go. When all places are taken,
 //! or an address has as many as one may have, the connection that has been idle longest makes room: of that address, or of
-//! the one that has most.
+//! the one that has most. Before all of these go those who came a while ago and have asked nothing yet: else an honest caller who
+//! shares an address with many strangers would be sent away in the midst of a handshake, while others hold places in silence.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -21,6 +22,9 @@ pub struct Places {
 
 /// Until the head of its first request is complete: a stranger's half line is worth no place.
 pub(super) const FIRST_HEAD: Duration = Duration::from_secs(10);
+
+/// Whoever has asked nothing for so long goes before one who has just come. A handshake and a head over a slow link take less.
+const STALE: Duration = Duration::from_secs(1);
 
 /// Between two requests.
 pub(super) const IDLE: Duration = Duration::from_secs(75);
@@ -44,6 +48,11 @@ struct Guest {
 impl Guest {
     fn is_idle(&self, now: Mono) -> bool {
         self.busy == 0 || now.since(self.since) >= LONGEST_ANSWER
+    }
+
+    /// It has had its time to ask something, and did not.
+    fn is_stale(&self, now: Mono) -> bool {
+        !self.has_asked && now.since(self.since) >= STALE
     }
 
     fn ends_at(&self) -> Mono {
@@ -112,11 +121,13 @@ impl Crowd {
         Some(leaver)
     }
 
-    /// Of the address with most connections among those that may go, the one that has been idle longest.
+    /// Of those that may go: one that is stale before all others, and of these the one of the address with most connections that has
+    /// been idle longest.
     fn longest_idle(&self, now: Mono, may_go: impl Fn(&Guest) -> bool) -> Option<Key> {
         let idle = self.guests.iter().filter(|(_, guest)| guest.is_idle(now) && may_go(guest));
         let crowd = |guest: &Guest| self.of_address.get(&guest.address).copied().unwrap_or_default();
-        let first = idle.max_by_key(|(key, guest)| (crowd(guest), std::cmp::Reverse((guest.since, **key))));
+        let first = idle
+            .max_by_key(|(key, guest)| (guest.is_stale(now), crowd(guest), std::cmp::Reverse((guest.since, **key))));
         first.map(|(key, _)| *key)
     }
 
@@ -197,6 +208,28 @@ mod tests {
         let mut crowd = with(&[2, 2, 2]);
         assert_eq!(crowd.admit(address(2), Mono::secs(9)), Admission::InsteadOf(3, 0));
         assert_eq!(crowd.admit(address(3), Mono::secs(9)), Admission::Welcome(4));
+    }
+
+    #[test]
+    fn whoever_has_asked_nothing_for_a_while_goes_before_one_who_just_came() {
+        let mut crowd = with(&[1, 2, 3]);
+        assert_eq!(crowd.admit(address(2), Mono::secs(9)), Admission::Welcome(3), "an honest caller in its handshake");
+        let goes = |crowd: &mut Crowd, last| crowd.admit(address(last), Mono::secs(9));
+        assert_eq!(goes(&mut crowd, 2), Admission::InsteadOf(4, 1), "of the address that has most");
+        assert_eq!(goes(&mut crowd, 2), Admission::InsteadOf(5, 0));
+        assert_eq!(goes(&mut crowd, 4), Admission::InsteadOf(6, 2), "the last that is stale");
+        assert_eq!(goes(&mut crowd, 4), Admission::InsteadOf(7, 3), "now all have just come: who has most makes room");
+    }
+
+    #[test]
+    fn between_requests_one_is_not_stale() {
+        let mut crowd = with(&[1, 1, 2, 3]);
+        for key in 0..3 {
+            crowd.ask(key, Mono::secs(4));
+            crowd.answered(key, Mono::secs(4));
+        }
+        assert_eq!(crowd.admit(address(4), Mono::secs(9)), Admission::InsteadOf(4, 3), "it has never asked");
+        assert_eq!(crowd.admit(address(5), Mono::secs(9)), Admission::InsteadOf(5, 0));
     }
 
     #[test]
